@@ -1,6 +1,6 @@
-"""A plan and a report as text for a terminal, grouped by action; and the details of an action, also for programs.
+"""A plan, a report and the details of an action: as text for a terminal, grouped by action, and as JSON.
 
-Rule for every editor: a key of the JSON keeps its name and its meaning. Names are A-labels.
+Rule for every editor: a key of the JSON keeps its name and its meaning. Times are UTC (ISO 8601), names are A-labels.
 """
 
 from collections.abc import Sequence
@@ -30,6 +30,7 @@ from sidecar.plan.actions import (
 )
 from sidecar.reconcile.apply import Result
 from sidecar.reconcile.passes import PassReport
+from sidecar.status.to_document import moment
 
 
 def lines_of(action: Action) -> list[str]:
@@ -191,3 +192,39 @@ def _held_and_notices(report: PassReport, most: int | None) -> list[str]:
         if notice.todo:
             notices.append(f"    {notice.todo}")
     return _section("held", held, most) + _section("to know", notices, most)
+
+
+def plan_as_json(report: PassReport) -> dict[str, Any]:
+    """The whole plan; `mailcow` is null if it was not seen."""
+    mailcow = None
+    if isinstance(report.observed.mailcow, Seen):
+        seen = report.observed.mailcow.value
+        mailcow = {
+            "version": None if seen.version is None else str(seen.version),
+            "generation": str(seen.backend),
+        }
+    return {
+        "at": moment(report.observed.now),
+        "readable": report.readable,
+        "mailcow": mailcow,
+        "actions": [json_of(action) for action in report.plan.actions],
+        "held": [
+            {
+                "action": json_of(held.action),
+                "reason": held.reason,
+                "remedy": held.remedy,  # what a person can do
+                "until": moment(held.until),  # null: it waits for something to change
+            }
+            for held in report.plan.held
+        ],
+        "notices": [
+            {
+                "level": str(notice.level),
+                "code": notice.code,  # stable; `message` and `todo` are for people
+                "subject": notice.subject,
+                "message": notice.message,
+                "todo": notice.todo,
+            }
+            for notice in dict.fromkeys(report.plan.notices)
+        ],
+    }

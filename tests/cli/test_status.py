@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from demo.simulated import API, EVERYTHING, Fault
-from sidecar.cli.status import print_status
+from sidecar.cli.status_text import print_status
 from sidecar.formats.mtasts_policy import Mode
 from sidecar.observed.notice import Level, Notice, NoticeCode
 from sidecar.plan import decide

@@ -17,7 +17,7 @@ NEVER_AT_START = (
     "charset_normalizer",
     "chardet",
     "sidecar.init",
-    "sidecar.cli.status",
+    "sidecar.cli.status_text",
 )
 """What `sidecar run` loads only when it is used, if ever; each costs megabytes for as long as it runs."""
 DAEMON = "import sidecar.cli, sidecar.cli.run, sidecar.daemon.loop, sidecar.daemon.wiring"

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from sidecar.cli.status import print_status
+from sidecar.cli.status_text import print_status
 from sidecar.formats.mtasts_policy import Mode
 from sidecar.notify.digest import digest_of
 from sidecar.notify.events import news, view_of
