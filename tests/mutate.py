@@ -55,7 +55,7 @@ DECIDING: dict[str, tuple[str, ...]] = {
         "tests/plan/acme/test_names.py",
         "tests/plan/acme/test_count.py",
         "tests/plan/acme/test_restart.py",
-        "tests/observed/test_per_picture.py",
+        "tests/plan/acme/test_per_picture.py",
     ),
     "sidecar/plan/acme/run.py": (
         "tests/plan/acme/test_restart.py",
