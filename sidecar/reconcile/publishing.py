@@ -25,7 +25,7 @@ from sidecar.plan.publish.make import RowsOf, make_plan
 from sidecar.plan.publish.picture import awaits_a_check, domain_of, picture_of, publishes, wanted_names
 from sidecar.plan.publish.values import Picture, PublishPlan
 from sidecar.reconcile.apply import Outcome, Result
-from sidecar.reconcile.learn.records import handed_over, learn_records, with_intents, with_outcomes
+from sidecar.reconcile.learn.records import learn_records, with_adopted, with_intents, with_outcomes
 from sidecar.reconcile.records import Ended, Records
 from sidecar.settings import Settings
 from sidecar.state.ledger import Ledger
@@ -163,7 +163,7 @@ class Publishing:
         domains = tuple(domain.name for domain in picture.domains)
         if self._names[0] != domains:
             self._names = domains, wanted_names(picture)
-        memory = handed_over(observed, self._names[1])
+        memory = with_adopted(observed, self._names[1])
         if memory is not observed.memory:
             observed = replace(observed, memory=memory)
             picture = replace(picture, ledger=memory.published)

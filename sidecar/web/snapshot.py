@@ -38,13 +38,13 @@ class Snapshots:
             if self._making is None:
                 self._making = asyncio.create_task(self._make())
                 self._making.add_done_callback(self._made)
-            making = asyncio.shield(self._making)
-            if self._site is None or patient:
+            making, before = asyncio.shield(self._making), self._site
+            if before is None or patient:
                 await making
                 continue
             with suppress(TimeoutError):
                 await asyncio.wait_for(making, PATIENCE_S)
-            break
+            return self._site or before  # it may have been forgotten just now
         return self._site
 
     async def warm(self) -> None:
@@ -60,11 +60,6 @@ class Snapshots:
             number = await self._source.changes.after(number)
             if not self._asked and self._making is None:
                 self._site, self._number = None, -1
-
-    @property
-    def kept(self) -> bool:
-        """Whether there is a view in memory."""
-        return self._site is not None
 
     async def close(self) -> None:
         await end_tasks(self._making)

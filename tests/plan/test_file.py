@@ -324,7 +324,7 @@ def left(
     return decide(replace(seen, file=Seen(PolicyFile(file.encode(), locked), NOW)), settings)
 
 
-def test_only_our_own_file_and_one_that_was_handed_over_is_removed() -> None:
+def test_only_our_own_file_and_one_that_was_adopted_is_removed() -> None:
     """Whoever wrote it takes it away, or says that the sidecar may."""
     theirs = text(Mode.TESTING, 172_800)
     assert [type(a) for a in left(text(), Settings(), wrote=text()).actions][:1] == [RemoveFile]
@@ -332,11 +332,11 @@ def test_only_our_own_file_and_one_that_was_handed_over_is_removed() -> None:
     assert found.actions == ()
     assert [type(h.action) for h in found.held] == [RemoveFile]
     assert "sidecar adopt --file" in str([n.todo for n in found.notices if n.code == "file.foreign"])
-    for handed_over in (
+    for adopted in (
         left(theirs, Settings(), wrote=text(), adopt=True),
         left(theirs, Settings(adopt=True), wrote=text()),
     ):
-        assert [type(a) for a in handed_over.actions][:1] == [RemoveFile]
+        assert [type(a) for a in adopted.actions][:1] == [RemoveFile]
 
 
 def test_locked_file_is_not_removed() -> None:

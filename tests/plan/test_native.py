@@ -294,7 +294,7 @@ def test_switching_off_that_was_cut_off_counts_where_our_text_was_the_last(last:
     assert [type(a) for a in plan(World(memory=remembering(memory))).actions] == [kind]
 
 
-def test_policy_of_a_person_is_not_switched_off_unless_it_is_handed_over() -> None:
+def test_policy_of_a_person_is_not_switched_off_unless_it_is_adopted() -> None:
     """However long ago the last enforce was: only its author removes it, or allows the sidecar to."""
     none = text(Mode.NONE, 86_400)
     world = World(
@@ -308,8 +308,8 @@ def test_policy_of_a_person_is_not_switched_off_unless_it_is_handed_over() -> No
     assert found.actions == ()
     assert [type(h.action) for h in found.held] == [SwitchOff]
     assert [n.code for n in found.notices if n.subject == "example.org"] == ["policy.foreign"]
-    handed_over = replace(world, memory=replace(world.memory, adopt=frozenset({"example.org"})))
-    assert [type(a) for a in plan(handed_over).actions] == [SwitchOff]
+    adopted = replace(world, memory=replace(world.memory, adopt=frozenset({"example.org"})))
+    assert [type(a) for a in plan(adopted).actions] == [SwitchOff]
 
 
 def test_excluded_domain_is_left_as_it_is() -> None:
@@ -319,7 +319,7 @@ def test_excluded_domain_is_left_as_it_is() -> None:
     assert (found.actions, found.held, found.notices) == ((), (), ())
 
 
-def test_policy_that_was_handed_over_is_ours_though_it_stays_as_it_is() -> None:
+def test_policy_that_was_adopted_is_ours_though_it_stays_as_it_is() -> None:
     """It has a pattern that is not in the settings and may not be dropped yet."""
     both = text(Mode.ENFORCE, 604_800, HOST, "old.example.org")
     world = World(

@@ -214,7 +214,7 @@ def test_nearest_name_is_guessed(name: str, meant: str) -> None:
 # --- DNS records -----------------------------------------------------------------------------------------
 
 
-def test_only_records_of_this_mailcow_can_be_handed_over() -> None:
+def test_only_records_of_this_mailcow_can_be_adopted() -> None:
     """A mistyped name would otherwise be stored and never used."""
     basis = Basis(Memory(), publishing(), LISTED, Backend.NATIVE)
     for name in ("mta-sts.example.org", "_mta-sts.example.org", "_smtp._tls.example.org"):
@@ -227,7 +227,7 @@ def test_only_records_of_this_mailcow_can_be_handed_over() -> None:
     assert "did you mean example.org?" in str(adopt_records_refusal(["_mta-sts.exampel.org"], basis))
 
 
-def test_records_are_not_handed_over_to_a_sidecar_that_publishes_none() -> None:
+def test_records_are_not_adopted_by_a_sidecar_that_publishes_none() -> None:
     """It would never write them."""
     refusal = adopt_records_refusal(
         ["_mta-sts.example.org"], Basis(Memory(), Settings(), LISTED, Backend.NATIVE)

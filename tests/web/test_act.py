@@ -153,7 +153,7 @@ async def test_request_that_cannot_be_stored_is_an_error() -> None:
         assert response.headers["Retry-After"] == "10"
 
 
-async def test_dns_record_can_be_handed_over_where_records_are_published() -> None:
+async def test_dns_record_can_be_adopted_where_records_are_published() -> None:
     """By form and by program; other names are refused, and so is every name if no records are published."""
     source = source_of()
     token = {"Authorization": f"Bearer {TOKEN}"}

@@ -174,7 +174,7 @@ def test_worst_finding_is_first_and_good_ones_are_apart() -> None:
     assert len(detail.fine) == 3
 
 
-def test_only_a_persons_policy_can_be_handed_over() -> None:
+def test_only_a_persons_policy_can_be_adopted() -> None:
     """Of the domain on the native generation, of the file before."""
     assert detail_of_one("by-hand").adopt_key == "example.org"
     assert detail_of_one("", Mode.ENFORCE).adopt_key is None

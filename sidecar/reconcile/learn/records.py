@@ -15,7 +15,7 @@ from sidecar.plan.publish.picture import domain_of
 from sidecar.plan.publish.values import Picture, PublishPlan
 
 
-def handed_over(observed: Observed, looked_at: Collection[str]) -> Memory:
+def with_adopted(observed: Observed, looked_at: Collection[str]) -> Memory:
     """With the sets at the names that a person asked to adopt; the request ends when the name is no longer read."""
     memory, looks = observed.memory, observed.records
     if not memory.adopt_records:

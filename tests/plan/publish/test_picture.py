@@ -23,7 +23,7 @@ from sidecar.observed.record_sets import (
 from sidecar.plan.publish.make import as_plan, make_plan
 from sidecar.plan.publish.picture import awaits_a_check, picture_of
 from sidecar.plan.publish.values import Picture, PublishedDomain
-from sidecar.reconcile.learn.records import handed_over, learn_records
+from sidecar.reconcile.learn.records import learn_records, with_adopted
 from sidecar.settings import Settings
 from tests.worlds import DAY, HOST, NOW, World, given_settings, observed
 
@@ -279,12 +279,12 @@ def test_records_that_a_person_removed_are_forgotten() -> None:
 # --- what a person asks to adopt --------------------------------------------------------------------------
 
 
-def test_record_that_was_handed_over_is_ours_with_the_value_that_it_has() -> None:
+def test_record_that_was_adopted_is_ours_with_the_value_that_it_has() -> None:
     """A later change by a person makes it theirs again."""
     theirs = RecordSet(("v=TLSRPTv1; rua=mailto:x@example.com",), 60)
     found = seen(names={HOST_NAME: LED_HERE, REPORT_NAME: look((RecordType.TXT, theirs))})
     found = replace(found, memory=replace(found.memory, adopt_records=frozenset({REPORT_NAME})))
-    memory = handed_over(found, [REPORT_NAME])
+    memory = with_adopted(found, [REPORT_NAME])
     assert memory.adopt_records == frozenset()
     assert memory.published[Key(REPORT_NAME, RecordType.TXT)].published == (theirs.values,)
 
@@ -293,7 +293,7 @@ def test_request_waits_until_the_record_was_seen() -> None:
     """And is dropped for a name that is not looked at."""
     found = seen(names={})
     found = replace(found, memory=replace(found.memory, adopt_records=frozenset({ID_NAME, "other.example"})))
-    memory = handed_over(found, [ID_NAME])
+    memory = with_adopted(found, [ID_NAME])
     assert memory.adopt_records == {ID_NAME}
     assert memory.published == {}
 
@@ -303,7 +303,7 @@ def test_texts_beside_a_policy_host_are_not_taken_over() -> None:
     texts = look((RecordType.TXT, RecordSet(("verification=1",), 60)))
     found = seen(names={HOST_NAME: texts})
     found = replace(found, memory=replace(found.memory, adopt_records=frozenset({HOST_NAME})))
-    assert handed_over(found, [HOST_NAME]).published == {}
+    assert with_adopted(found, [HOST_NAME]).published == {}
 
 
 # --- as actions -------------------------------------------------------------------------------------------
