@@ -22,7 +22,7 @@ POLICY = "policy"
 """/.well-known/mta-sts.txt, on either generation."""
 DNS_PAGE = "dns_diagnostics"
 CHALLENGE = "acme-challenge"
-"""Files in the challenge folder, which nginx serves by itself."""
+"""Files in the challenge folder, which nginx serves without the sidecar."""
 OTHER = "other"
 
 

@@ -72,7 +72,7 @@ class RecordedEngine(AcmeEngine):
         self, project: str, environment: Mapping[str, str], run: RunOfAcme, first: Ran | None = None
     ) -> None:
         """`first` is the run of acme-mailcow that is over."""
-        # Events are asked for at this address, too, and there are none: the sidecar looks by itself then.
+        # Events are asked for at this address, too, and there are none: the sidecar asks regularly then.
         super().__init__("unix:///nonexistent/docker.sock")
         self.acme_starts = 0
         self._project = project

@@ -119,7 +119,7 @@ class Engine:
             )
 
     async def restart(self, container_id: str, expected_started_at: float, timeout_s: int = 10) -> None:
-        """Restarts acme-mailcow, which has `timeout_s` to stop by itself; returns when it is started again.
+        """Restarts acme-mailcow, which has `timeout_s` to stop; returns when it is started again.
 
         Raises Untouched if it was started at another time (Unix seconds) than expected or is working;
         TemporaryError if it is gone, and, with an unknown outcome, if the Engine failed or did not answer in
